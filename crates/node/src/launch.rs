@@ -458,7 +458,7 @@ impl Interfaces {
             let netlink = sys::netlink::Netlink::open()?;
             let links = netlink.links()?;
             let name = |index: u32| {
-                links.iter().find(|link| link.index == index).map(|link| link.name.clone())
+                links.iter().find(|link| link.index == index).map(|link| link.name.to_string())
             };
             let addresses = netlink.addresses()?;
             Ok(addresses

@@ -85,7 +85,12 @@ impl Whose {
     }
 }
 
-/// What the thread is to write.
+/// Files that may be on their way to the disk at once.
+const BEGUN: usize = 2;
+/// What one step may add to a block (bytes).
+const STEP: usize = 2048;
+
+/// What the thread is to write; it gives the memory back.
 #[derive(Debug)]
 enum Piece {
     /// A new file, named by the wall clock.
@@ -133,11 +138,18 @@ pub(crate) struct Record {
     /// One file is full after so many bytes.
     full: u64,
     queue: SyncSender<Piece>,
+    /// Memory for blocks, and for what a file begins with, which came back.
+    blocks: Receiver<Vec<u8>>,
+    begins: Receiver<Vec<u8>>,
+    /// The way by which `begins` come.
+    spare: SyncSender<Vec<u8>>,
     trouble: Trouble,
     /// As it was told last.
     told: Option<String>,
     /// None: the next step begins a file, from `again_at` on.
     recorder: Option<Recorder>,
+    /// That of the file before.
+    former: Option<Recorder>,
     size: u64,
     block_at: Time,
     again_at: Time,
@@ -160,9 +172,18 @@ impl Record {
             return None;
         }
         let (queue, pieces) = sync_channel(whose.waiting());
+        // As many as the queue takes, one that is written, and one that is made.
+        let (blocks_back, blocks) = sync_channel(whose.waiting() + 2);
+        let (begins_back, begins) = sync_channel(BEGUN);
+        if whose == Whose::Vips {
+            let block = || Vec::with_capacity(BLOCK + STEP);
+            (0..whose.waiting() + 2).for_each(|_| drop(blocks_back.try_send(block())));
+        }
+        let (spare, back) =
+            (begins_back.clone(), Back { blocks: blocks_back, begins: begins_back });
         let (end, written) = sync_channel(1);
         let folder = state_dir.join(FOLDER);
-        let mut files = Files { whose, folder, limit, file: None, trouble: trouble.clone() };
+        let mut files = Files { whose, folder, limit, file: None, trouble: trouble.clone(), back };
         let thread = std::thread::Builder::new().name("record".to_owned()).stack_size(STACK);
         let writer = thread.spawn(move || {
             files.run(&pieces);
@@ -184,9 +205,13 @@ impl Record {
             names,
             full: limit / SHARE,
             queue,
+            blocks,
+            begins,
+            spare,
             trouble,
             told: None,
             recorder: None,
+            former: None,
             size: 0,
             block_at: Time::ZERO,
             again_at: Time::ZERO,
@@ -196,16 +221,53 @@ impl Record {
 
     /// To be called before each step: begins a file where there is none.
     pub(crate) fn before(&mut self, now: Time, begin: impl FnOnce(Head) -> (Recorder, Vec<u8>)) {
-        if self.trouble.is_new.swap(false, Ordering::Relaxed) {
-            self.give_up(now);
+        if self.has_to_begin(now) {
+            let wall_ms = sys::clock::wall_ms();
+            let (recorder, bytes) = begin(self.head(wall_ms, now));
+            self.begin(now, wall_ms, recorder, bytes);
         }
-        if self.recorder.is_some() || now < self.again_at {
+    }
+
+    /// The same of one that asks for no memory after its first file: `again` goes on with the recorder of the file before. A disk that
+    /// has not written what the last two began with is not waited for.
+    pub(crate) fn before_again(
+        &mut self,
+        now: Time,
+        begin: impl FnOnce(Head) -> (Recorder, Vec<u8>),
+        again: impl FnOnce(&mut Recorder, (u64, Time), &mut Vec<u8>),
+    ) {
+        if !self.has_to_begin(now) {
             return;
         }
         let wall_ms = sys::clock::wall_ms();
-        let version = env!("CARGO_PKG_VERSION");
-        let head = Head::new(version, &self.node, self.names.clone(), wall_ms, now);
-        let (recorder, bytes) = begin(head);
+        let Some(mut recorder) = self.former.take() else {
+            let (recorder, bytes) = begin(self.head(wall_ms, now));
+            let room = bytes.len() * 2;
+            (1..BEGUN).for_each(|_| drop(self.spare.try_send(Vec::with_capacity(room))));
+            let mut first = Vec::with_capacity(room);
+            first.extend_from_slice(&bytes);
+            return self.begin(now, wall_ms, recorder, first);
+        };
+        if let Ok(mut bytes) = self.begins.try_recv() {
+            again(&mut recorder, (wall_ms, now), &mut bytes);
+            self.begin(now, wall_ms, recorder, bytes);
+        } else {
+            self.former = Some(recorder);
+        }
+    }
+
+    fn has_to_begin(&mut self, now: Time) -> bool {
+        if self.trouble.is_new.swap(false, Ordering::Relaxed) {
+            self.give_up(now);
+        }
+        self.recorder.is_none() && now >= self.again_at
+    }
+
+    fn head(&self, wall_ms: u64, now: Time) -> Head {
+        Head::new(env!("CARGO_PKG_VERSION"), &self.node, self.names.clone(), wall_ms, now)
+    }
+
+    fn begin(&mut self, now: Time, wall_ms: u64, recorder: Recorder, bytes: Vec<u8>) {
         self.size = bytes.len() as u64;
         self.block_at = now + self.whose.block_every();
         self.recorder = Some(recorder);
@@ -219,14 +281,23 @@ impl Record {
         if recorder.waiting() < BLOCK && now < self.block_at {
             return;
         }
-        let block = recorder.block();
+        let Some(mut block) = self.spare_block() else { return self.give_up(now) };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.block_into(&mut block);
+        }
         self.block_at = now + self.whose.block_every();
         self.size += block.len() as u64;
         let is_full = self.size >= self.full;
         self.send(now, Piece::More(block));
         if is_full {
-            self.recorder = None;
+            self.former = self.recorder.take();
         }
+    }
+
+    /// None: all are on their way, and the queue takes no more.
+    fn spare_block(&self) -> Option<Vec<u8>> {
+        let back = self.blocks.try_recv().ok();
+        back.or_else(|| (self.whose != Whose::Vips).then(Vec::new))
     }
 
     /// What was noted longer ago than a block takes goes to the disk; for who is fed seldom.
@@ -261,7 +332,7 @@ impl Record {
     }
 
     fn give_up(&mut self, now: Time) {
-        self.recorder = None;
+        self.former = self.recorder.take().or_else(|| self.former.take());
         self.again_at = now + RETRY;
     }
 }
@@ -275,19 +346,32 @@ struct Files {
     limit: u64,
     file: Option<File>,
     trouble: Trouble,
+    back: Back,
+}
+
+/// Memory that was written, on its way back.
+#[derive(Clone, Debug)]
+struct Back {
+    blocks: SyncSender<Vec<u8>>,
+    begins: SyncSender<Vec<u8>>,
 }
 
 impl Files {
     fn run(&mut self, pieces: &Receiver<Piece>) {
         while let Ok(piece) = pieces.recv() {
-            let written = match piece {
-                Piece::Begin { wall_ms, bytes } => self.begin(wall_ms, &bytes),
-                Piece::More(bytes) => match &mut self.file {
-                    Some(file) => file.write_all(&bytes),
-                    // Of a file that was given up.
-                    None => continue,
-                },
+            let (written, bytes, back) = match piece {
+                Piece::Begin { wall_ms, bytes } => {
+                    (Some(self.begin(wall_ms, &bytes)), bytes, &self.back.begins)
+                }
+                // Of a file that was given up nothing is written.
+                Piece::More(bytes) => {
+                    let written = self.file.as_mut().map(|file| file.write_all(&bytes));
+                    (written, bytes, &self.back.blocks)
+                }
             };
+            // What is too much is not kept.
+            let _full = back.try_send(bytes);
+            let Some(written) = written else { continue };
             *self.trouble.text() = written.err().map(|error| {
                 self.file = None;
                 self.trouble.is_new.store(true, Ordering::Relaxed);

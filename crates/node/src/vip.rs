@@ -30,10 +30,10 @@ use self::lease::VipLeases;
 use self::outlet::Outlet;
 use self::probe::{PROBES, Probes};
 use self::process::Process;
-use self::scripts::Scripts;
 use self::scripts::guard::Refused;
 use self::slow::Slow;
 use self::tape::Tape;
+use self::together::Together;
 use self::wire::Wire;
 use self::words::Words;
 use crate::files::Texts;
@@ -80,13 +80,13 @@ mod watch;
 mod wire;
 mod words;
 
-/// Epoll tokens: the channel, the device monitor, what is tracked, what another thread did, then sockets, then scripts.
+/// Epoll tokens: the channel, the device monitor, what is tracked, what another thread did, what check scripts say, then sockets.
 const CHANNEL: u64 = 0;
 const MONITOR: u64 = 1;
 const WATCH: u64 = 2;
 const SLOW: u64 = 3;
+const CHECKS: u64 = 8;
 const SOCKETS: u64 = 16;
-const SCRIPTS: u64 = 1 << 32;
 /// Above the balancer and everything ordinary: a late advert costs all clients.
 const PRIORITY: u8 = 50;
 
@@ -136,7 +136,7 @@ struct Driver<'a> {
     vip_leases: Option<VipLeases>,
     wire: Wire,
     probes: Probes,
-    scripts: Scripts,
+    together: Together,
     around: Around,
     tape: Tape,
     /// Names of nodes by position.
@@ -188,6 +188,11 @@ fn names(cluster: Option<&Cluster>) -> Vec<String> {
     nodes.map(|node| node.name.clone()).collect()
 }
 
+/// Of all networks, by position.
+fn networks(cluster: Option<&Cluster>) -> Vec<String> {
+    cluster.map(|cluster| cluster.networks.clone()).unwrap_or_default()
+}
+
 /// What the kernel did not do.
 enum Failure {
     Claim,
@@ -225,11 +230,10 @@ impl<'a> Driver<'a> {
         let mut vips = namespace::vips(&loaded, me, texts, &interfaces)?;
         let refused = scripts::guard::refuse(&mut vips);
         let poller = poller(outlet.channel(), &monitor).map_err(VipError::Poll)?;
-        let netlink = Netlink::open().map_err(VipError::Netlink)?;
+        let (netlink, now) = (Netlink::open().map_err(VipError::Netlink)?, sys::clock::now());
         let ours = ours(start.mode, cluster, me, texts);
-        let (wire, scripts) = (Wire::new(&vips, ours, start.life), Scripts::new(&vips));
+        let wire = Wire::new(&vips, ours, start.life);
         let virtual_ips = source::virtual_ips(&vips, &start.leftovers);
-        let now = sys::clock::now();
         let around = Around::new(&vips, start, &poller, now).map_err(VipError::Poll)?;
         let context = instance::Context {
             cluster,
@@ -242,15 +246,16 @@ impl<'a> Driver<'a> {
             virtual_ips: &virtual_ips,
             slow: around.slow.as_ref().map(Slow::orders),
         };
-        let joined = |secret| crate::secret::joined(secret, &start.node);
-        let of = ours.map(|(cluster, me, secret)| (cluster, me, joined(secret)));
+        let of = ours
+            .map(|(cluster, me, secret)| (cluster, me, crate::secret::joined(secret, &start.node)));
         let own = instance::own_addresses(&context);
         let network_of = |device: &str| instance::network_of(device, &own, &interfaces);
         let vip_leases = VipLeases::new(&vips, of, start, &network_of, (cells, now))?;
+        let (probes, together) = (Probes::new(&vips), Together::new(&vips));
         let seat = |number: u16| vip_leases.as_ref()?.place_of(usize::from(number));
+        let is_adopted = |number: &u16| start.adopt.contains(number);
         let made = |(number, vip)| {
-            let adopted = start.adopt.contains(&number);
-            Instance::new(number, vip, &context, &netlink, adopted, seat(number), now)
+            Instance::new(number, vip, &context, &netlink, is_adopted(&number), seat(number), now)
         };
         let instances: Vec<Instance> = (0..).zip(vips).map(made).collect();
         Ok(Self {
@@ -264,11 +269,11 @@ impl<'a> Driver<'a> {
             instances,
             vip_leases,
             wire,
-            probes: Probes::default(),
-            scripts,
+            probes,
+            together,
             around,
             nodes: names(cluster),
-            networks: cluster.map(|cluster| cluster.networks.clone()).unwrap_or_default(),
+            networks: networks(cluster),
             proven: BTreeSet::new(),
             node: start.node.clone(),
             breaks: start.breaks.clone(),
@@ -312,7 +317,6 @@ impl<'a> Driver<'a> {
                 self.tell_states();
             }
         }
-        self.scripts.kill();
         Ok(())
     }
 
@@ -336,9 +340,8 @@ impl<'a> Driver<'a> {
             match event.token {
                 CHANNEL => self.orders(),
                 MONITOR => self.devices(),
-                WATCH | SLOW => {}
+                WATCH | SLOW | CHECKS => {}
                 token if (bfd::TOKEN..SOCKETS).contains(&token) => self.hear_bfd(token),
-                token if token >= SCRIPTS => {}
                 token if token >= PROBES => self.probed(token),
                 token => self.packets(token),
             }
@@ -361,7 +364,7 @@ impl<'a> Driver<'a> {
         let measures = self.vip_leases.as_ref().map_or(Time::NEVER, |all| all.measures_at);
         let gate = gate.min(measures).min(self.line.deadline(sys::clock::now()));
         let gate = gate.min(self.rests_at()).min(self.around.deadline());
-        gate.min(self.scripts.deadline()).min(self.wire.deadline()).min(self.refusals.deadline())
+        gate.min(self.wire.deadline()).min(self.refusals.deadline())
     }
 
     fn pass_time(&mut self) {
@@ -413,10 +416,6 @@ impl<'a> Driver<'a> {
         self.pass_time_of_devices(now);
         self.hear_slow();
         self.hear_watch();
-        while let Some(result) = self.scripts.next_result(&self.poller, now) {
-            let input = Input::Script { index: result.index, passed: result.passed };
-            self.step(result.instance, input);
-        }
     }
 
     fn step(&mut self, number: usize, input: Input<'_>) {

@@ -5,7 +5,7 @@ use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::netlink::Netlink;
+use crate::netlink::{Name, Netlink};
 use crate::raw::{check, check_count, length_of};
 
 const ETHERNET: usize = 14;
@@ -21,7 +21,7 @@ const REPLY: u8 = 2;
 pub struct Socket {
     fd: OwnedFd,
     mac: [u8; 6],
-    interface: String,
+    interface: Name,
 }
 
 /// Whether this node forwards packets of IPv6 that come by the device: then its neighbours must not be told that it is no router, or
@@ -61,7 +61,7 @@ impl Socket {
 
     fn open_for(interface: &str, protocol: u16) -> io::Result<Self> {
         let (fd, mac) = open_frames(interface, protocol)?;
-        Ok(Self { fd, mac, interface: interface.to_owned() })
+        Ok(Self { fd, mac, interface: interface.into() })
     }
 
     /// Says that `ip` lives at this interface: as a request, which old caches update from, and as

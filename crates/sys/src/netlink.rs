@@ -12,6 +12,7 @@ pub use address::AddressOptions;
 pub use filter::{Direction, Filter, Known};
 pub use macvlan::Macvlan;
 pub use monitor::{Change, Monitor, Wants};
+pub use name::Name;
 pub use route::Route;
 pub use rule::{Rule, Then};
 
@@ -23,6 +24,7 @@ mod filter;
 mod macvlan;
 mod message;
 mod monitor;
+mod name;
 mod route;
 mod rule;
 mod setup;
@@ -38,7 +40,7 @@ pub struct Netlink {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Link {
     pub index: u32,
-    pub name: String,
+    pub name: Name,
     /// Switched on by the administrator.
     pub up: bool,
     /// The medium answers (`IFF_LOWER_UP`).
@@ -79,13 +81,21 @@ impl Netlink {
     /// When the kernel does not answer.
     pub fn links(&self) -> io::Result<Vec<Link>> {
         let mut links = Vec::new();
+        self.each_link(|link| links.push(link))?;
+        Ok(links)
+    }
+
+    /// The same, one after the other.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn each_link(&self, mut see: impl FnMut(Link)) -> io::Result<()> {
         let mut request = message::link(libc::RTM_GETLINK, 0, 0, 0);
         self.transport.dump(&mut request, &mut |kind, body| {
             if kind == libc::RTM_NEWLINK {
-                links.extend(read_link(body));
+                read_link(body).into_iter().for_each(&mut see);
             }
-        })?;
-        Ok(links)
+        })
     }
 
     /// One device by name; none where there is none of that name.
@@ -158,7 +168,7 @@ fn read_link(body: &[u8]) -> Option<Link> {
         match kind {
             libc::IFLA_IFNAME => {
                 let text = value.split(|byte| *byte == 0).next().unwrap_or_default();
-                link.name = String::from_utf8_lossy(text).into_owned();
+                link.name = Name::of(text);
             }
             libc::IFLA_ADDRESS => link.mac = value.try_into().unwrap_or_default(),
             libc::IFLA_MTU => link.mtu = value.try_into().map_or(0, u32::from_ne_bytes),

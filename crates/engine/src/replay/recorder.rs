@@ -3,7 +3,7 @@
 use base::Time;
 
 use super::member::{self, Bodies};
-use super::vips::{self, Last};
+use super::vips::{self, Written};
 use super::{
     CASES, CaseFact, Decision, FRAME, Head, LEADER, LeaderFact, MAGIC, VERSION, VIPS, apart, framed,
 };
@@ -19,11 +19,19 @@ use crate::vip::{self, Vip};
 pub struct Recorder {
     head: Head,
     bodies: Bodies,
-    heard: Last,
+    heard: Written,
     last: Time,
     /// Entries that are in no block yet.
     entries: Vec<u8>,
+    /// Memory for words, and for the first block.
+    words: String,
+    first: Vec<u8>,
 }
+
+/// Of entries at first (bytes): a block is not much longer.
+const ROOM: usize = 8192;
+/// Of words.
+const SENTENCE: usize = 256;
 
 impl Recorder {
     /// Begins with the machine as it is before the next step; the first bytes of the file.
@@ -40,9 +48,27 @@ impl Recorder {
     ) -> (Self, Vec<u8>) {
         head.machine = VIPS;
         let mut state = vec![];
-        vips.len().keep(&mut state);
-        vips.for_each(|vip| vip.keep(&mut state));
+        keep_all(vips, &mut state);
         Self::new(head, &state)
+    }
+
+    /// The next file of the same machines, at that moment; `bytes`: memory for the first of it. None is asked for where as much was
+    /// enough before.
+    pub fn begin_vips_again<'a>(
+        &mut self,
+        (wall_ms, now): (u64, Time),
+        vips: impl ExactSizeIterator<Item = &'a Vip>,
+        bytes: &mut Vec<u8>,
+    ) {
+        (self.head.wall_ms, self.head.at, self.last) = (wall_ms, now, now);
+        self.bodies = Bodies::new();
+        self.heard.clear();
+        self.entries.clear();
+        self.first.clear();
+        self.head.keep(&mut self.first);
+        keep_all(vips, &mut self.first);
+        bytes.clear();
+        begun(&self.first, bytes);
     }
 
     /// As [`Self::begin`], of a coordinator; none: this node does not coordinate.
@@ -65,15 +91,17 @@ impl Recorder {
     }
 
     fn new(head: Head, state: &[u8]) -> (Self, Vec<u8>) {
-        let mut body = vec![];
-        head.keep(&mut body);
-        body.extend_from_slice(state);
-        let mut bytes = MAGIC.to_vec();
-        bytes.push(VERSION);
-        framed(&body, &mut bytes);
+        let mut first = vec![];
+        head.keep(&mut first);
+        first.extend_from_slice(state);
+        let mut bytes = vec![];
+        begun(&first, &mut bytes);
+        // A machine has more to say later.
+        first.reserve(first.len());
         let last = head.at;
-        let (bodies, heard) = (Bodies::new(), Last::default());
-        (Self { head, bodies, heard, last, entries: vec![] }, bytes)
+        let (bodies, heard) = (Bodies::new(), Written::new());
+        let (entries, words) = (Vec::with_capacity(ROOM), String::with_capacity(SENTENCE));
+        (Self { head, bodies, heard, last, entries, words, first }, bytes)
     }
 
     /// One step. A packet must have been opened by [`Member::open`]: sealed ones are not kept.
@@ -98,7 +126,8 @@ impl Recorder {
         vips::keep((instance, vip), input, &mut self.heard, &mut self.entries);
         out.len().keep(&mut self.entries);
         for action in out {
-            Decision::of_vip(action, vip, &self.head.names).keep(&mut self.entries);
+            let of = (action, vip, &self.head.names);
+            Decision::keep_vip(of, &mut self.words, &mut self.entries);
         }
     }
 
@@ -134,10 +163,28 @@ impl Recorder {
     /// The entries since the last block as the next one; empty if there are none.
     pub fn block(&mut self) -> Vec<u8> {
         let mut bytes = vec![];
-        if !self.entries.is_empty() {
-            framed(&self.entries, &mut bytes);
-            self.entries.clear();
-        }
+        self.block_into(&mut bytes);
         bytes
     }
+
+    /// The same, in the place of what is there.
+    pub fn block_into(&mut self, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        if !self.entries.is_empty() {
+            framed(&self.entries, bytes);
+            self.entries.clear();
+        }
+    }
+}
+
+/// What a file begins with.
+fn begun(first: &[u8], bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(MAGIC);
+    bytes.push(VERSION);
+    framed(first, bytes);
+}
+
+fn keep_all<'a>(vips: impl ExactSizeIterator<Item = &'a Vip>, out: &mut Vec<u8>) {
+    vips.len().keep(out);
+    vips.for_each(|vip| vip.keep(out));
 }

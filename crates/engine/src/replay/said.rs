@@ -1,6 +1,8 @@
 //! Decisions of the machine as they are recorded, compared and shown.
 
-use crate::keep::Keep;
+use std::fmt;
+
+use crate::keep::{Keep, keep_bytes};
 use crate::member::{Action, Standing};
 use crate::verdict::{Rule, Verdict};
 use crate::vip::Role;
@@ -16,8 +18,12 @@ pub struct Names {
 
 impl Names {
     pub(super) fn node(&self, node: u16) -> String {
-        let name = self.nodes.get(usize::from(node));
-        name.cloned().unwrap_or_else(|| format!("node {node}"))
+        self.of_node(node).to_string()
+    }
+
+    /// The same, without memory of its own.
+    pub(super) const fn of_node(&self, node: u16) -> OfNode<'_> {
+        OfNode { names: self, node }
     }
 
     pub(super) fn instance(&self, instance: u16) -> String {
@@ -28,6 +34,21 @@ impl Names {
     pub(super) fn network(&self, network: u8) -> String {
         let name = self.networks.get(usize::from(network));
         name.cloned().unwrap_or_else(|| format!("network {network}"))
+    }
+}
+
+/// How a node is called.
+pub(super) struct OfNode<'a> {
+    names: &'a Names,
+    node: u16,
+}
+
+impl fmt::Display for OfNode<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.names.nodes.get(usize::from(self.node)) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "node {}", self.node),
+        }
     }
 }
 
@@ -121,14 +142,18 @@ impl Decision {
     }
 }
 
+impl Decision {
+    pub(super) fn keep_said(words: &str, out: &mut Vec<u8>) {
+        out.push(1);
+        keep_bytes(words.as_bytes(), out);
+    }
+}
+
 impl Keep for Decision {
     fn keep(&self, out: &mut Vec<u8>) {
         match self {
             Self::Beat(network) => out.extend_from_slice(&[0, *network]),
-            Self::Said(words) => {
-                out.push(1);
-                words.keep(out);
-            }
+            Self::Said(words) => Self::keep_said(words, out),
             Self::Hello { priority, role, eligible, term } => {
                 out.push(2);
                 (*priority, *role).keep(out);

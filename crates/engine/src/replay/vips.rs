@@ -1,10 +1,12 @@
 //! Inputs of a vip process as they are recorded, and its decisions.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use config::vip::Protocol;
+use sha2::{Digest, Sha256};
 
 use super::{Decision, Names};
 use crate::keep::{Keep, kept};
@@ -52,11 +54,56 @@ pub struct Heard {
 
 kept!(Heard { protocol, router_id, priority, interval, password, addresses });
 
-/// The last of each sender, to each instance: both repeat themselves.
+/// The last of each sender, to each instance, for who reads: both repeat themselves.
 #[derive(Debug, Default)]
 pub(super) struct Last {
     adverts: BTreeMap<(u16, IpAddr), Heard>,
     hellos: BTreeMap<(u16, u16, u8), Hello>,
+}
+
+/// The same for who writes, in memory that was there before: of an advert as little as tells whether another one is the same.
+#[derive(Debug)]
+pub(super) struct Written {
+    adverts: Table<(u16, IpAddr), [u8; 16]>,
+    hellos: Table<(u16, u16, u8), Hello>,
+}
+
+impl Written {
+    pub(super) fn new() -> Self {
+        Self { adverts: Table::new(), hellos: Table::new() }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.adverts.0.clear();
+        self.hellos.0.clear();
+    }
+}
+
+/// By key, in their order.
+#[derive(Debug)]
+struct Table<K, V>(Vec<(K, V)>);
+
+impl<K: Copy + Ord, V: Copy + PartialEq> Table<K, V> {
+    fn new() -> Self {
+        Self(Vec::with_capacity(MOST_SENDERS))
+    }
+
+    /// As [`remember`].
+    fn remember(&mut self, key: K, value: V) -> bool {
+        let mut at = self.0.binary_search_by_key(&key, |(known, _)| *known);
+        if at.is_ok_and(|at| self.0[at].1 == value) {
+            return false;
+        }
+        if self.0.len() >= MOST_SENDERS {
+            self.0.clear();
+            at = Err(0);
+        }
+        match at {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (key, value)),
+        }
+        true
+    }
 }
 
 /// Senders remembered: anybody on the link may send adverts from any address.
@@ -97,18 +144,17 @@ fn remember<K: Ord, V: PartialEq>(last: &mut BTreeMap<K, V>, key: K, value: V) -
     true
 }
 
-impl Heard {
-    fn of(advert: &Advert<'_>, vip: &Vip) -> Self {
-        Self {
-            protocol: advert.protocol,
-            router_id: advert.router_id,
-            priority: advert.priority,
-            interval: u16::try_from(advert.interval.as_millis() / 10).unwrap_or(u16::MAX),
-            password: advert.password.map(|password| vip.password() == Some(password)),
-            addresses: advert.addresses.into(),
-        }
-    }
+/// Written as a [`Heard`] is.
+fn keep_advert(advert: &Advert<'_>, vip: &Vip, out: &mut Vec<u8>) {
+    let interval = u16::try_from(advert.interval.as_millis() / 10).unwrap_or(u16::MAX);
+    let password = advert.password.map(|password| vip.password() == Some(password));
+    advert.protocol.keep(out);
+    (advert.router_id, advert.priority).keep(out);
+    (interval, password).keep(out);
+    advert.addresses.keep(out);
+}
 
+impl Heard {
     fn advert(&self) -> Advert<'_> {
         // Not the same as the own one, whatever that is.
         let other = [0; 8];
@@ -127,7 +173,7 @@ impl Heard {
 pub(super) fn keep(
     (instance, vip): (u16, &Vip),
     input: &Input<'_>,
-    last: &mut Last,
+    written: &mut Written,
     out: &mut Vec<u8>,
 ) {
     instance.keep(out);
@@ -138,18 +184,20 @@ pub(super) fn keep(
     match *input {
         Input::Timeout => tagged(TIMEOUT, &|_| {}),
         Input::Advert { source, advert } => {
-            let heard = Heard::of(&advert, vip);
-            let is_news = remember(&mut last.adverts, (instance, source), heard.clone());
-            let tag = if is_news { ADVERT } else { SAME_ADVERT };
-            tagged(tag, &|out| {
-                source.keep(out);
-                if is_news {
-                    heard.keep(out);
-                }
-            });
+            let tag = out.len();
+            out.push(ADVERT);
+            source.keep(out);
+            let heard = out.len();
+            keep_advert(&advert, vip, out);
+            let mut sum = [0; 16];
+            sum.copy_from_slice(&Sha256::digest(&out[heard..])[..16]);
+            if !written.adverts.remember((instance, source), sum) {
+                out.truncate(heard);
+                out[tag] = SAME_ADVERT;
+            }
         }
         Input::Hello { network, hello } => {
-            let is_news = remember(&mut last.hellos, (instance, hello.node, network), hello);
+            let is_news = written.hellos.remember((instance, hello.node, network), hello);
             let tag = if is_news { HELLO } else { SAME_HELLO };
             tagged(tag, &|out| {
                 network.keep(out);
@@ -358,31 +406,76 @@ impl Together {
 impl Decision {
     /// `vip` is as it is after the step.
     pub(super) fn of_vip(action: &Action, vip: &Vip, names: &Names) -> Self {
-        Self::Said(match action {
+        Self::quiet(action).unwrap_or_else(|| {
+            let mut words = String::new();
+            say(action, vip, names, &mut words);
+            Self::Said(words)
+        })
+    }
+
+    /// What goes on all the time.
+    const fn quiet(action: &Action) -> Option<Self> {
+        match action {
             Action::Hello(hello) => {
                 let Hello { priority, role, eligible, term, .. } = *hello;
-                return Self::Hello { priority, role, eligible, term };
+                Some(Self::Hello { priority, role, eligible, term })
             }
-            Action::Announce => return Self::Announce,
-            Action::Advertise { priority: 0 } => {
-                "say goodbye: an advert with priority 0".to_owned()
+            Action::Announce => Some(Self::Announce),
+            Action::Advertise { priority: 1.. } => {
+                let Action::Advertise { priority } = action else { return None };
+                Some(Self::Advert(*priority))
             }
-            Action::Advertise { priority } => return Self::Advert(*priority),
-            Action::Probe => "ask whether somebody has the addresses".to_owned(),
-            Action::Claim => "claim the addresses".to_owned(),
-            Action::Release => "let go of the addresses".to_owned(),
-            Action::HandOver(HandOver { to, term, .. }) => {
-                format!("name {} as the next holder, in term {term}", names.node(*to))
-            }
-            Action::Report => {
-                let why = vip.cause().map_or(String::new(), |cause| format!(": {}", cause.words()));
-                let next = match vip.successor() {
-                    Some(node) => format!("{} would be named", names.node(node)),
-                    None => "nobody could be named".to_owned(),
-                };
-                format!("now {}{why}; term {}, {next}", vip.role().word(), vip.term())
-            }
-        })
+            Action::Advertise { priority: 0 }
+            | Action::Probe
+            | Action::Claim
+            | Action::Release
+            | Action::HandOver(_)
+            | Action::Report => None,
+        }
+    }
+
+    /// As [`Self::of_vip`] is kept; `words`: memory that may be used.
+    pub(super) fn keep_vip(
+        (action, vip, names): (&Action, &Vip, &Names),
+        words: &mut String,
+        out: &mut Vec<u8>,
+    ) {
+        if let Some(quiet) = Self::quiet(action) {
+            return quiet.keep(out);
+        }
+        words.clear();
+        say(action, vip, names, words);
+        Self::keep_said(words, out);
+    }
+}
+
+/// Writes the words of an order that is no quiet one.
+fn say(action: &Action, vip: &Vip, names: &Names, words: &mut String) {
+    // A String takes every text.
+    let _ = match action {
+        Action::Advertise { priority: 0 } => {
+            words.write_str("say goodbye: an advert with priority 0")
+        }
+        Action::Probe => words.write_str("ask whether somebody has the addresses"),
+        Action::Claim => words.write_str("claim the addresses"),
+        Action::Release => words.write_str("let go of the addresses"),
+        Action::HandOver(HandOver { to, term, .. }) => {
+            write!(words, "name {} as the next holder, in term {term}", names.of_node(*to))
+        }
+        Action::Report => say_report(vip, names, words),
+        Action::Hello(_) | Action::Announce | Action::Advertise { .. } => Ok(()),
+    };
+}
+
+fn say_report(vip: &Vip, names: &Names, words: &mut String) -> std::fmt::Result {
+    write!(words, "now {}", vip.role().word())?;
+    if let Some(cause) = vip.cause() {
+        write!(words, ": {}", cause.words())?;
+    }
+    write!(words, "; term {}, ", vip.term())?;
+    match vip.successor() {
+        Some(node) => write!(words, "{} would be named", names.of_node(node)),
+        None => words.write_str("nobody could be named"),
     }
 }
 

@@ -177,8 +177,8 @@ impl Keep for config::vip::Vip {
         self.advert_interval.keep(out);
         self.protocol.keep(out);
         (self.preempt, self.password.is_some()).keep(out);
-        let addresses: Vec<IpAddr> = self.advertised().map(|address| address.ip).collect();
-        addresses.keep(out);
+        self.advertised().count().keep(out);
+        self.advertised().for_each(|address| address.ip.keep(out));
         self.unicast_peers.keep(out);
         self.preempt_delay.keep(out);
         self.down_timer_adverts.keep(out);

@@ -15,6 +15,12 @@ fn cluster(record_mb: u64) -> Cluster {
     config::cluster::parse(&source, 0).0.unwrap()
 }
 
+/// Nobody takes it.
+fn back() -> Back {
+    let way = || sync_channel(1).0;
+    Back { blocks: way(), begins: way() }
+}
+
 fn folder(name: &str) -> PathBuf {
     let name = format!("outlast-record-{name}-{}", std::process::id());
     let folder = std::env::temp_dir().join(name);
@@ -82,7 +88,14 @@ fn what_a_killed_agent_has_left_is_removed_and_that_of_a_living_one_is_not() {
         fs::write(path, "begun").unwrap();
     }
     let trouble = Trouble::default();
-    let mut files = Files { whose: Whose::Member, folder: own, limit: 80_000, file: None, trouble };
+    let mut files = Files {
+        whose: Whose::Member,
+        folder: own,
+        limit: 80_000,
+        file: None,
+        trouble,
+        back: back(),
+    };
     files.begin(1, b"whole").unwrap();
     assert!(living.exists() && !killed.exists());
     fs::remove_dir_all(folder).unwrap();
@@ -123,7 +136,8 @@ fn the_oldest_files_go_first() {
     let limit = 80_000;
     let trouble = Trouble::default();
     let (whose, own) = (Whose::Member, folder.join(FOLDER));
-    let mut files = Files { whose, folder: own, limit, file: None, trouble: trouble.clone() };
+    let mut files =
+        Files { whose, folder: own, limit, file: None, trouble: trouble.clone(), back: back() };
     for number in 0..20 {
         files.begin(number, &vec![0; 10_000]).unwrap();
     }

@@ -1,5 +1,5 @@
-//! What goes on around the virtual IPs of a process: processes and files that are tracked, ways to other systems, devices that
-//! bounce.
+//! What goes on around the virtual IPs of a process: check scripts, processes and files that are tracked, ways to other systems,
+//! devices that bounce.
 
 use std::io;
 
@@ -12,11 +12,13 @@ use sys::poll::Poller;
 use super::bfd::Sessions;
 use super::instance::keep_out;
 use super::promote::Promoted;
+use super::scripts::apart::Checks;
 use super::slow::Slow;
 use super::watch::Watch;
-use super::{Driver, SLOW, WATCH};
+use super::{CHECKS, Driver, SLOW, WATCH};
 
 pub(super) struct Around {
+    pub(super) scripts: Checks,
     pub(super) watch: Option<Watch>,
     pub(super) sessions: Sessions,
     pub(super) bounces: Bounces,
@@ -34,6 +36,7 @@ impl Around {
         let needs_slow = |vip: &Vip| !vip.virtual_macs.is_empty() || keep_out::is_kept_out(vip);
         let slow = vips.iter().any(needs_slow).then(|| Slow::start(poller, SLOW));
         Ok(Self {
+            scripts: Checks::start(vips, poller, CHECKS)?,
             watch: Watch::start(vips, poller, WATCH)?,
             sessions: Sessions::new(vips, &start.adopt, start.life, now),
             bounces: Bounces::new(delays),

@@ -47,6 +47,7 @@ impl Driver<'_> {
         }
         // Until all of its devices were looked at, each was in fault.
         self.begins = false;
+        self.around.scripts.begin();
         self.tell_states();
     }
 }

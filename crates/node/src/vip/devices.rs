@@ -188,9 +188,16 @@ impl Driver<'_> {
             if link.is_some() {
                 self.look_for_cable(number, device);
             }
-            for input in self.instances[number].inputs(device, counts) {
-                self.step(number, input);
-            }
+            self.tell_of_device(number, device, counts);
+        }
+    }
+
+    /// What it says to the machine of one instance.
+    fn tell_of_device(&mut self, number: usize, device: &str, is_up: Option<bool>) {
+        for position in 0.. {
+            let input = self.instances[number].input(device, is_up, position);
+            let Some(input) = input else { return };
+            self.step(number, input);
         }
     }
 
@@ -198,9 +205,7 @@ impl Driver<'_> {
     pub(super) fn pass_time_of_devices(&mut self, now: Time) {
         while let Some((device, up)) = self.around.bounces.next(now) {
             for number in 0..self.instances.len() {
-                for input in self.instances[number].inputs(&device, Some(up)) {
-                    self.step(number, input);
-                }
+                self.tell_of_device(number, &device, Some(up));
             }
         }
     }

@@ -100,7 +100,7 @@ impl Driver<'_> {
         // From here on the other one may act. One that is gone has taken nothing.
         let sent = heir.way.send(&bytes, &fds);
         sent.map_err(|error| Kept { why: format!("it takes no message: {error}"), again: true })?;
-        self.scripts.kill();
+        self.around.scripts.rest();
         Ok(())
     }
 

@@ -119,7 +119,7 @@ impl Instance {
     ) -> Self {
         let links = netlink.links().unwrap_or_default();
         let indexes: BTreeMap<String, u32> =
-            links.into_iter().map(|link| (link.name, link.index)).collect();
+            links.into_iter().map(|link| (link.name.to_string(), link.index)).collect();
         let index = indexes.get(&vip.interface).copied();
         let source = source::of(&vip, index, context.virtual_ips, netlink);
         let awaits = Awaited::of(&vip, source, context);
@@ -180,7 +180,7 @@ impl Instance {
             None => self.vip.interface.clone(),
         };
         for link in netlink.links().unwrap_or_default() {
-            self.indexes.insert(link.name, link.index);
+            self.indexes.insert(link.name.to_string(), link.index);
         }
         let index = self.indexes.get(&device).copied();
         let source = source::of(&self.vip, index, virtual_ips, netlink);
@@ -283,8 +283,13 @@ impl Instance {
         self.needed_devices().chain(weighed)
     }
 
-    /// What a device says to the machine: whether it can be used; none: it is not there.
-    pub(super) fn inputs(&self, device: &str, is_up: Option<bool>) -> Vec<Input<'static>> {
+    /// What a device says to the machine: whether it can be used; none: it is not there. The one at that position of all.
+    pub(super) fn input(
+        &self,
+        device: &str,
+        is_up: Option<bool>,
+        position: usize,
+    ) -> Option<Input<'static>> {
         let needed = self.needed_devices().enumerate().filter(|(_, name)| *name == device);
         let is_reversed = self.vip.reversed_interfaces.iter().any(|name| name == device);
         let needed = needed.map(|(interface, _)| match (is_up, is_reversed && interface > 0) {
@@ -296,7 +301,7 @@ impl Instance {
         let weighed = weighed.filter(|(_, weighed)| weighed.name == device).map(|(index, it)| {
             Input::Script { index, passed: is_up.unwrap_or(false) != it.reversed }
         });
-        needed.chain(weighed).collect()
+        needed.chain(weighed).nth(position)
     }
 
     /// A device is new, or gone: what was opened on the old one is of no use.

@@ -9,6 +9,7 @@ use api::{Report, Start, VipCounts, VipState};
 use base::Time;
 use config::vip::{Vip, Way};
 use engine::vip::Input;
+use sys::poll::Ready;
 
 use super::closing::Closing;
 use super::outlet::Outlet;
@@ -42,6 +43,7 @@ pub(super) fn vips(
 /// Everything of one namespace; its descriptors close with it.
 pub(crate) struct Namespace {
     driver: Driver<'static>,
+    ready: Vec<Ready>,
 }
 
 impl std::fmt::Debug for Namespace {
@@ -72,7 +74,7 @@ impl Namespace {
         closing: &Closing,
     ) -> Result<Self, VipError> {
         let outlet = Outlet::Router(std::cell::RefCell::default(), closing.clone());
-        Ok(Self { driver: Driver::new(outlet, start, texts)? })
+        Ok(Self { driver: Driver::new(outlet, start, texts)?, ready: Vec::with_capacity(16) })
     }
 
     /// Goes on after another one ended in this namespace: `start` says what that one left.
@@ -104,8 +106,10 @@ impl Namespace {
 
     /// Takes what came, and does what is due; waits for nothing.
     pub(crate) fn turn(&mut self) -> Result<(), VipError> {
-        let mut ready = Vec::with_capacity(16);
-        self.driver.turn_after(Some(Duration::ZERO), &mut ready)
+        let mut ready = std::mem::take(&mut self.ready);
+        let done = self.driver.turn_after(Some(Duration::ZERO), &mut ready);
+        self.ready = ready;
+        done
     }
 
     /// Positions of what it holds.
@@ -132,14 +136,14 @@ impl Namespace {
                 self.driver.step(number, Input::Stop);
             }
         }
-        self.driver.scripts.kill();
+        self.driver.around.scripts.rest();
     }
 
     /// Releases everything and says goodbye.
     pub(crate) fn stop(&mut self) {
         self.driver.step_all(Input::Stop);
         self.driver.end_links();
-        self.driver.scripts.kill();
+        self.driver.around.scripts.rest();
     }
 
     /// Of the file before, which this one has no more.

@@ -80,10 +80,10 @@ impl<'a> Outlet<'a> {
     }
 
     /// What is of no use any more, and may take the kernel its time to close.
-    pub(super) fn close(&self, left: impl Send + 'static) {
+    pub(super) fn close<T: Send + 'static>(&self, mut left: impl ExactSizeIterator<Item = T>) {
         match self {
-            Self::Supervisor(_) => drop(left),
-            Self::Router(_, closing) => closing.close(left),
+            Self::Router(_, closing) if left.len() > 0 => closing.close(left.collect::<Vec<_>>()),
+            Self::Supervisor(_) | Self::Router(..) => left.by_ref().for_each(drop),
         }
     }
 

@@ -65,8 +65,7 @@ impl Driver<'_> {
             self.tell_fault(number, fault);
         }
         if !self.instances[number].machine.searches() {
-            let left = self.probes.end(number, &self.poller);
-            left.into_iter().for_each(|left| self.line.close(left));
+            self.line.close(self.probes.end(number, &self.poller));
         }
         if refused {
             self.step_at(number, began, Input::Refused);

@@ -1,12 +1,13 @@
 //! Asks the neighbours whether somebody has an address before this node stands for it, and hears who has.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::vec::Drain;
 
+use config::vip::Vip;
 use engine::vip::lease::MAX_SEATS;
 use engine::vip::{Input, Mac};
-use sys::netlink::Netlink;
+use sys::netlink::{Name, Netlink};
 use sys::poll::{Interest, Poller};
 use sys::{arp, neighbour};
 
@@ -20,28 +21,27 @@ const EACH: u64 = 256;
 const TURN: usize = 32;
 
 pub(super) struct Probes {
-    /// By instance, while it asks.
-    searches: BTreeMap<usize, Search>,
+    /// By instance.
+    searches: Vec<Search>,
     /// Nobody listens to these any more.
-    hushed: Vec<Search>,
+    hushed: Vec<Ear>,
 }
 
-impl Default for Probes {
-    fn default() -> Self {
-        // No more memory is asked for while something is held.
-        Self { searches: BTreeMap::new(), hushed: Vec::with_capacity(MAX_SEATS) }
-    }
-}
-
-pub(super) struct Search {
+/// Memory of it is there before it is asked.
+struct Search {
+    /// What is heard means something.
+    asks: bool,
     ears: Vec<Ear>,
     /// What is heard of these is this node's own.
     own: Vec<Mac>,
 }
 
+/// Devices of a node, usually.
+const DEVICES: usize = 64;
+
 /// What is opened on one device.
-struct Ear {
-    device: String,
+pub(super) struct Ear {
+    device: Name,
     voice: arp::Socket,
     /// Over IPv6; else the voice hears as well.
     hears: Option<neighbour::Socket>,
@@ -53,7 +53,7 @@ impl Ear {
             false => (arp::Socket::open_to_hear(device)?, None),
             true => (arp::Socket::open(device)?, Some(neighbour::Socket::open(device)?)),
         };
-        Ok(Self { device: device.to_owned(), voice, hears })
+        Ok(Self { device: device.into(), voice, hears })
     }
 
     /// Through which it hears.
@@ -71,13 +71,23 @@ impl Ear {
 }
 
 impl Probes {
+    pub(super) fn new(vips: &[Vip]) -> Self {
+        let search = |vip: &Vip| {
+            let (ears, own) = (vip.places().count(), DEVICES);
+            let (ears, own) = (Vec::with_capacity(ears), Vec::with_capacity(own));
+            Search { asks: false, ears, own }
+        };
+        Self { searches: vips.iter().map(search).collect(), hushed: Vec::with_capacity(MAX_SEATS) }
+    }
+
     /// One question for each address, from nowhere: it changes no cache of a neighbour. A device that is down has none.
     pub(super) fn ask(&mut self, instance: &Instance, netlink: &Netlink, poller: &Poller) {
-        let number = usize::from(instance.number);
-        let search = self.searches.entry(number).or_insert_with(|| {
-            let links = netlink.links().unwrap_or_default();
-            Search { ears: vec![], own: links.into_iter().map(|link| link.mac).collect() }
-        });
+        let Some(search) = self.searches.get_mut(usize::from(instance.number)) else { return };
+        if !std::mem::replace(&mut search.asks, true) {
+            search.own.clear();
+            // Without an answer what is heard is somebody else's.
+            let _unknown = netlink.each_link(|link| search.own.push(link.mac));
+        }
         let first = PROBES + u64::from(instance.number) * EACH;
         for (ip, _, device) in instance.vip.places() {
             // One of its own is down.
@@ -98,27 +108,36 @@ impl Probes {
         }
     }
 
+    fn is_asking(&self) -> bool {
+        self.searches.iter().any(|search| search.asks)
+    }
+
     /// What is heard means nothing any more; what is left is to be closed.
-    pub(super) fn end(&mut self, instance: usize, poller: &Poller) -> Option<Search> {
-        let left = self.searches.remove(&instance)?;
-        for ear in &left.ears {
+    pub(super) fn end(&mut self, instance: usize, poller: &Poller) -> Drain<'_, Ear> {
+        let Some(Search { asks, ears, .. }) = self.searches.get_mut(instance) else {
+            // There is nothing in it.
+            return self.hushed.drain(..0);
+        };
+        *asks = false;
+        for ear in &*ears {
             // One that is closed later would be told of until then.
             let _gone = poller.remove(ear.fd());
         }
-        Some(left)
+        ears.drain(..)
     }
 
     /// The same of one with a vip lease: to close a socket that hears everybody takes the kernel longer than what this process may hold
     /// allows it to stand still.
     fn hush(&mut self, instance: usize, poller: &Poller) {
-        let left = self.end(instance, poller);
-        self.hushed.extend(left);
+        let mut hushed = std::mem::take(&mut self.hushed);
+        hushed.extend(self.end(instance, poller));
+        self.hushed = hushed;
     }
 
     fn ear(&self, token: u64) -> Option<(usize, &Search, &Ear)> {
         let token = token.checked_sub(PROBES)?;
         let number = usize::try_from(token / EACH).ok()?;
-        let search = self.searches.get(&number)?;
+        let search = self.searches.get(number).filter(|search| search.asks)?;
         let ear = search.ears.get(usize::try_from(token % EACH).ok()?)?;
         Some((number, search, ear))
     }
@@ -128,7 +147,7 @@ impl Driver<'_> {
     /// Those of addresses with a vip lease of which it is known by now who has them.
     pub(super) fn end_probes(&mut self) {
         let Some(all) = &self.vip_leases else { return };
-        if !self.probes.searches.is_empty() {
+        if self.probes.is_asking() {
             for (cell, number) in all.instances.iter().enumerate() {
                 if !all.searches(cell) {
                     self.probes.hush(usize::from(self.instances[*number].number), &self.poller);

@@ -1,7 +1,7 @@
 //! Check scripts, run as keepalived runs them: no shell, exit code 0 is good, one at a time.
 //!
 //! Nothing here waits: a script that cannot even be killed (its disk is gone) costs its own
-//! result, not the adverts of this thread.
+//! result, not those of the others. All of it is done by a thread of its own ([`apart`]).
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,17 @@ use config::vip::{Script, Vip};
 use sys::poll::{Interest, Poller};
 use sys::process::{Child, SIGKILL, SpawnOptions, spawn};
 
-use super::SCRIPTS;
-
+pub(super) mod apart;
 pub(crate) mod guard;
 #[cfg(test)]
 mod tests;
 
+/// Tokens of scripts begin here.
+const SCRIPTS: u64 = 1 << 32;
 /// Runs scripts for which no user is named, if it exists; else they run as we do.
 pub(crate) const DEFAULT_USER: &str = "keepalived_script";
 
-pub(super) struct Scripts {
+struct Scripts {
     all: Vec<Runner>,
 }
 
@@ -73,14 +74,14 @@ impl User {
 
 /// One run that ended, or could not begin.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Outcome {
-    pub(super) instance: usize,
-    pub(super) index: usize,
-    pub(super) passed: bool,
+struct Outcome {
+    instance: usize,
+    index: usize,
+    passed: bool,
 }
 
 impl Scripts {
-    pub(super) fn new(vips: &[Vip]) -> Self {
+    fn new(vips: &[Vip]) -> Self {
         let of = |(instance, vip): (usize, &Vip)| {
             let scripts = vip.track_scripts.clone().into_iter().enumerate();
             scripts.map(move |(index, script)| Runner {
@@ -96,7 +97,7 @@ impl Scripts {
         Self { all: vips.iter().enumerate().flat_map(of).collect() }
     }
 
-    pub(super) fn deadline(&self) -> Time {
+    fn deadline(&self) -> Time {
         let next = |runner: &Runner| match &runner.run {
             Run::Running { kill_at, .. } => *kill_at,
             Run::Dying { fails_at, .. } => *fails_at,
@@ -106,7 +107,7 @@ impl Scripts {
     }
 
     /// Starts what is due and reports what ended, one result per call.
-    pub(super) fn next_result(&mut self, poller: &Poller, now: Time) -> Option<Outcome> {
+    fn next_result(&mut self, poller: &Poller, now: Time) -> Option<Outcome> {
         (SCRIPTS..).zip(&mut self.all).find_map(|(token, runner)| {
             let passed = runner.look(poller, token, now)? != runner.script.reversed;
             Some(Outcome { instance: runner.instance, index: runner.index, passed })
@@ -114,7 +115,7 @@ impl Scripts {
     }
 
     /// Leaves none behind; init reaps them.
-    pub(super) fn kill(&mut self) {
+    fn kill(&mut self) {
         for runner in &mut self.all {
             if let Run::Running { child, .. } = &runner.run {
                 // It may have ended in between.

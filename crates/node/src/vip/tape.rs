@@ -29,7 +29,10 @@ impl Tape {
     pub(super) fn before(&mut self, now: Time, instances: &[Instance]) {
         if let Some(record) = &mut self.0 {
             let vips = instances.iter().map(|instance| &instance.machine);
-            record.before(now, |head| Recorder::begin_vips(head, vips));
+            let begin = |head| Recorder::begin_vips(head, vips.clone());
+            record.before_again(now, begin, |recorder, at, bytes| {
+                recorder.begin_vips_again(at, vips.clone(), bytes);
+            });
         }
     }
 

@@ -1,7 +1,6 @@
 //! The machine's words in those of `api`.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -220,37 +219,40 @@ pub(super) fn fault(event: &mut Event, instance: &Instance, cause: Option<Cause>
         Some(_) => ("vip-fault", "do not stand for the address until that is mended"),
         None => ("vip-standby", "stand for the address again"),
     };
-    let about: Cow<'static, str> = match cause {
+    event.what.push_str(what);
+    // A String takes every text.
+    let _ = say_fault(&mut event.evidence, instance, cause);
+    event.decision.push_str(decision);
+}
+
+fn say_fault(out: &mut String, instance: &Instance, cause: Option<Cause>) -> fmt::Result {
+    let seen = evidence(cause);
+    match cause {
         Some(Cause::Carrier | Cause::NoDevice) => {
-            let devices: Vec<&str> = instance.needed_devices().collect();
-            format!("{}: {}{}", evidence(cause), devices.join(", "), instance.renamed()).into()
+            for (position, device) in instance.needed_devices().enumerate() {
+                let (before, between) = if position == 0 { (seen, ": ") } else { ("", ", ") };
+                write!(out, "{before}{between}{device}")?;
+            }
+            write!(out, "{}", instance.renamed())
         }
         Some(Cause::InUse) => {
-            let who = instance.in_use_by().map(mac).unwrap_or_default();
-            format!("{}: {who}", evidence(cause)).into()
+            write!(out, "{seen}: ")?;
+            instance.in_use_by().map_or(Ok(()), |who| write!(out, "{}", mac(who)))
         }
         Some(Cause::Together) => {
-            let group = instance.vip.sync_group.as_deref().unwrap_or_default();
-            format!("{}: {group}", evidence(cause)).into()
+            write!(out, "{seen}: {}", instance.vip.sync_group.as_deref().unwrap_or_default())
         }
         Some(Cause::NoNetwork) => match instance.awaits.as_ref().map(|awaited| awaited.own) {
-            Some(Some(own)) => format!("{}, {own}", evidence(cause)).into(),
+            Some(Some(own)) => write!(out, "{seen}, {own}"),
             Some(None) => {
                 let device = &instance.vip.interface;
-                format!("no network yet: {device} has no address for adverts over IPv6").into()
+                write!(out, "no network yet: {device} has no address for adverts over IPv6")
             }
-            None => evidence(cause).into(),
+            None => out.write_str(seen),
         },
-        Some(_) => {
-            // A String takes every text.
-            let _ = write!(event.evidence, "{}", instance.seen(evidence(cause)));
-            "".into()
-        }
-        None => "nothing keeps this node from holding any more".into(),
-    };
-    event.what.push_str(what);
-    event.evidence.push_str(&about);
-    event.decision.push_str(decision);
+        Some(_) => write!(out, "{}", instance.seen(seen)),
+        None => out.write_str("nothing keeps this node from holding any more"),
+    }
 }
 
 /// Nobody holds it, and this node would if it knew that the one which may is dead.

@@ -23,6 +23,7 @@ mod itself;
 mod leased;
 mod links;
 pub(super) mod network;
+mod quiet;
 mod retire;
 mod script;
 mod v6;

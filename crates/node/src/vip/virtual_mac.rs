@@ -82,7 +82,7 @@ fn is_stale(known: &Macvlan, wanted: &[VirtualMac], links: &[Link]) -> bool {
         let below = links.iter().find(|link| link.name == it.on);
         below.is_none_or(|below| below.index == known.parent)
     };
-    let is_it = |it: &VirtualMac| it.device == known.link.name && is_of(known, it) && lies_on(it);
+    let is_it = |it: &VirtualMac| known.link.name == it.device && is_of(known, it) && lies_on(it);
     is_ours(known) && !wanted.iter().any(is_it)
 }
 
@@ -139,7 +139,7 @@ pub(super) fn remove_all<'a>(
     if wanted.is_empty() {
         return vec![];
     }
-    sweep(netlink, |known| wanted.iter().any(|it| it.device == known.link.name && is_of(known, it)))
+    sweep(netlink, |known| wanted.iter().any(|it| known.link.name == it.device && is_of(known, it)))
 }
 
 /// Removes all that we made but these; what the kernel keeps, with its reason.
@@ -228,7 +228,7 @@ impl Driver<'_> {
             self.instances.iter().flat_map(|it| it.vip.virtual_macs.clone()).collect();
         let links = self.netlink.links().unwrap_or_default();
         // One whose name is needed has to be away before another one is made; all others have time.
-        let is_needed = |known: &Macvlan| wanted.iter().any(|it| it.device == known.link.name);
+        let is_needed = |known: &Macvlan| wanted.iter().any(|it| known.link.name == it.device);
         let is_in_the_way = |known: &Macvlan| is_stale(known, &wanted, &links) && is_needed(known);
         let kept = sweep(&self.netlink, is_in_the_way);
         self.tell_kept_devices(&kept.join("; "));

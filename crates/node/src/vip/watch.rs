@@ -62,6 +62,11 @@ enum What {
 }
 
 impl Told {
+    /// Of a check script.
+    pub(super) const fn passed(instance: usize, index: usize, passed: bool) -> Self {
+        Self { instance, index, what: What::Passed(passed) }
+    }
+
     pub(super) const fn input(&self) -> Input<'static> {
         let index = self.index;
         match self.what {
@@ -84,10 +89,10 @@ pub(super) enum News {
 }
 
 /// As it goes from thread to thread.
-const RECORD: usize = 12;
+pub(super) const RECORD: usize = 12;
 
 impl News {
-    fn encode(self) -> [u8; RECORD] {
+    pub(super) fn encode(self) -> [u8; RECORD] {
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_ne_bytes();
         let (instance, index, kind, value) = match self {
             Self::Told(Told { instance, index, what: What::Passed(passed) }) => {
@@ -108,7 +113,7 @@ impl News {
         bytes
     }
 
-    fn decode(bytes: [u8; RECORD]) -> Option<Self> {
+    pub(super) fn decode(bytes: [u8; RECORD]) -> Option<Self> {
         let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
         let number = |bytes| usize::try_from(u32::from_ne_bytes(bytes)).ok();
         let value = i16::from_ne_bytes([k, l]);
@@ -165,7 +170,15 @@ impl Watch {
 }
 
 impl Driver<'_> {
+    /// What scripts, processes and files say.
     pub(super) fn hear_watch(&mut self) {
+        while let Some(news) = self.around.scripts.next() {
+            match news {
+                News::Told(told) => self.step(told.instance, told.input()),
+                News::Ended => self.around.lost_thread = Some("outlast-scripts"),
+                News::Failed(_) | News::Again => {}
+            }
+        }
         while let Some(news) = self.around.watch.as_ref().and_then(Watch::next) {
             match news {
                 News::Told(told) => self.step(told.instance, told.input()),

@@ -80,13 +80,24 @@ impl From<Addresses<'_>> for Listed {
     }
 }
 
+impl Addresses<'_> {
+    /// As [`Listed`] are kept.
+    pub(crate) fn keep(self, out: &mut Vec<u8>) {
+        fn all<T: Keep>(addresses: &[T], out: &mut Vec<u8>) {
+            addresses.len().keep(out);
+            addresses.iter().for_each(|address| address.keep(out));
+        }
+        self.is_v6().keep(out);
+        match self {
+            Self::V4(v4) => all(v4, out),
+            Self::V6(v6) => all(v6, out),
+        }
+    }
+}
+
 impl Keep for Listed {
     fn keep(&self, out: &mut Vec<u8>) {
-        self.addresses().is_v6().keep(out);
-        match self {
-            Self::V4(v4) => v4.keep(out),
-            Self::V6(v6) => v6.keep(out),
-        }
+        self.addresses().keep(out);
     }
 
     fn revive(bytes: &mut &[u8]) -> Option<Self> {

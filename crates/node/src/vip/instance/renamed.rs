@@ -32,10 +32,10 @@ impl Instance {
 
     /// What a device was called here that has another name now, if this one needs it.
     pub(in crate::vip) fn former_name(&self, index: u32, name: &str) -> Option<String> {
-        let places = self.vip.places().map(|(.., device)| device);
-        let needed: Vec<&str> = self.devices().chain(places).collect();
+        let places = || self.vip.places().map(|(.., device)| device);
+        let is_needed = |device: &str| self.devices().chain(places()).any(|it| it == device);
         let mut known = self.indexes.iter().filter(|(_, known)| **known == index);
-        let former = known.find(|(other, _)| *other != name && needed.contains(&other.as_str()));
+        let former = known.find(|(other, _)| *other != name && is_needed(other));
         former.map(|(former, _)| former.clone())
     }
 

@@ -70,6 +70,17 @@ fn beats_claims_and_releases_ask_for_no_memory() {
             let asked = stage.count_until("it holds both again", holds);
             assert_eq!(asked, 0, "it takes them, round {round}");
         }
+        let netlink = Netlink::open().unwrap();
+        let index = netlink.link("eth0").unwrap().unwrap().index;
+        for round in 0..2 {
+            netlink.set_up(index, false).unwrap();
+            let gone = |driver: &Driver<'_>| driver.instances.iter().all(|it| !it.held);
+            let asked = stage.count_until("the device is gone", gone);
+            assert_eq!(asked, 0, "the device goes, round {round}");
+            netlink.set_up(index, true).unwrap();
+            let asked = stage.count_until("it holds both again", holds);
+            assert_eq!(asked, 0, "the device comes, round {round}");
+        }
         let (asked, before) = {
             let mut bytes = Vec::new();
             api::encode(&api::Order::Ping(7), &mut bytes);
