@@ -69,6 +69,17 @@ pub struct LeaseLeft {
     pub left_us: u64,
     /// The least since it was told before, at most a second earlier.
     pub least_us: u64,
+    /// How often it had run out when it was renewed, since the process began: until then the kernel dropped what came.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub lapses: u64,
+    /// For how long at most.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub lapsed_us: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none_yet(count: &u64) -> bool {
+    *count == 0
 }
 
 impl LeaseLeft {
@@ -76,7 +87,14 @@ impl LeaseLeft {
     #[must_use]
     pub fn words(&self) -> String {
         let (left, least) = (millis(self.left_us), millis(self.least_us));
-        format!("{left} of it were left, never less than {least} in the second before")
+        let words = format!("{left} of it were left, never less than {least} in the second before");
+        if self.lapses == 0 {
+            return words;
+        }
+        let (lapses, lapsed) = (self.lapses, millis(self.lapsed_us));
+        format!(
+            "{words}; renewed too late {lapses} time(s) since the vip process began, by {lapsed} at most: what came meanwhile was dropped"
+        )
     }
 }
 

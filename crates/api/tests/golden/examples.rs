@@ -121,7 +121,13 @@ pub(crate) fn vip_process() -> outlast_api::VipProcess {
         late_us: Some(512),
         slowest: Some("node02".to_owned()),
     };
-    let left = vec![outlast_api::LeaseLeft { instance: 1, left_us: 28_310, least_us: 21_004 }];
+    let left = vec![outlast_api::LeaseLeft {
+        instance: 1,
+        left_us: 28_310,
+        least_us: 21_004,
+        lapses: 0,
+        lapsed_us: 0,
+    }];
     let in_use = outlast_api::VotersInUse::List(voters());
     let voters = Some(outlast_api::Electorate { in_use, settled: true });
     outlast_api::VipProcess { late, beats: Some(beats), left, age_ms: Some(420), voters }

@@ -112,7 +112,13 @@ fn of_a_vip_lease_that_is_held_here_it_is_shown_how_much_is_left() {
     let vip = &mut status.vips[0];
     vip.state.vip_lease = Some(api::LeaseState { votes: true, ..Default::default() });
     (vip.state.role, vip.state.holding) = (VipRole::Master, true);
-    let left = api::LeaseLeft { instance: vip.state.instance, left_us: 28_310, least_us: 21_004 };
+    let left = api::LeaseLeft {
+        instance: vip.state.instance,
+        left_us: 28_310,
+        least_us: 21_004,
+        lapses: 0,
+        lapsed_us: 0,
+    };
     status.vip_process = Some(api::VipProcess { left: vec![left], ..Default::default() });
     let mut out = vec![];
     print(&mut out, &status, false).unwrap();

@@ -139,6 +139,16 @@ impl Stage {
         })
     }
 
+    /// Whose vip lease was renewed too late since its vip process began: what came meanwhile was dropped.
+    fn lapses(&self) -> Vec<String> {
+        let of = |node: &Node| {
+            let process = ask::status(&node.folder)?.vip_process?;
+            let words = process.left.iter().map(|left| format!("{}: {}", node.name, left.words()));
+            Some(words.collect::<Vec<_>>())
+        };
+        self.cloud.nodes.iter().filter(|node| node.is_on()).filter_map(of).flatten().collect()
+    }
+
     fn is_by_votes(&self) -> bool {
         self.program.starts_with(BY_VOTES) && self.program != "outlast-vrrp"
     }
@@ -250,9 +260,13 @@ impl Stage {
             parts.push(self.heal(fault, holder, name, healed)?);
         }
         let run_of_client = client.finish()?;
+        let lapses = self.lapses();
         mend(&mut self.cloud)?;
         let cases = parts.into_iter().map(|(mut case, window)| {
             case.count(&run_of_client, window);
+            if case.failed > 0 {
+                case.failures.extend(lapses.iter().cloned());
+            }
             case.program.clone_from(&self.program);
             case.run = run;
             case

@@ -100,6 +100,8 @@ pub(super) struct VipLeases {
     wish: Option<Duration>,
     /// What was least left of each own cell, since that was told.
     least: [Option<Duration>; MAX_SEATS],
+    /// How often each had run out when it was renewed, and for how long at most.
+    lapses: [(u64, Duration); MAX_SEATS],
     lists: Lists,
 }
 
@@ -168,6 +170,7 @@ impl VipLeases {
             usual: None,
             wish: None,
             least: [None; MAX_SEATS],
+            lapses: [(0, Duration::ZERO); MAX_SEATS],
             lists,
         }))
     }
@@ -294,8 +297,10 @@ impl Driver<'_> {
     pub(super) fn step_leases(&mut self, now: Time, told: lease::Input<'_>) {
         let Some(all) = &mut self.vip_leases else { return };
         all.note_left(now);
+        let ran_out = all.ran_out(now);
         all.machine.step(now, told, &mut all.actions);
         all.write_cells();
+        all.note_lapses(now, &ran_out);
         let actions = std::mem::take(&mut all.actions);
         let (mut looks, mut done) = (true, Done::default());
         for action in actions.iter() {

@@ -70,7 +70,13 @@ pub fn vip_process() -> api::VipProcess {
     let steps = vec![step(4, Some(16), 59_000), step(13, Some(80), 999), step(36, Some(4096), 1)];
     let (p50_us, p99_us, p999_us, max_us) = (16, 80, 80, 3456);
     let late = api::Lateness { waits: 60_000, p50_us, p99_us, p999_us, max_us, steps };
-    let left = vec![api::LeaseLeft { instance: 0, left_us: 28_310, least_us: 21_004 }];
+    let left = vec![api::LeaseLeft {
+        instance: 0,
+        left_us: 28_310,
+        least_us: 21_004,
+        lapses: 0,
+        lapsed_us: 0,
+    }];
     api::VipProcess { late, beats: None, left, age_ms: Some(420), voters: None }
 }
 

@@ -36,6 +36,27 @@ impl VipLeases {
         }
     }
 
+    /// By own cell: for how long what is held is not let through any more; none: it is, or nothing is held.
+    pub(super) fn ran_out(&self, now: Time) -> [Option<Duration>; MAX_SEATS] {
+        let mut ran_out = [None; MAX_SEATS];
+        for at in self.places.iter().take(self.own.min(MAX_SEATS)) {
+            let until = self.machine.until(at.seat);
+            ran_out[at.cell] = (until > Time::ZERO && until < now).then(|| now.since(until));
+        }
+        ran_out
+    }
+
+    /// After a step: what had run out and is held on was renewed too late. Nobody else had it meanwhile; whoever asked was not heard.
+    pub(super) fn note_lapses(&mut self, now: Time, ran_out: &[Option<Duration>; MAX_SEATS]) {
+        for at in self.places.iter().take(self.own.min(MAX_SEATS)) {
+            if let Some(span) = ran_out[at.cell].filter(|_| self.machine.until(at.seat) > now) {
+                let (count, longest) = &mut self.lapses[at.cell];
+                *count += 1;
+                *longest = span.max(*longest);
+            }
+        }
+    }
+
     /// Into memory that has room for all seats.
     pub(in super::super) fn tell_left(&mut self, now: Time, told: &mut Vec<LeaseLeft>) {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
@@ -43,6 +64,8 @@ impl VipLeases {
             instance: u16::try_from(self.instances[cell]).unwrap_or(u16::MAX),
             left_us: micros(left),
             least_us: micros(self.least[cell].map_or(left, |least| least.min(left))),
+            lapses: self.lapses[cell].0,
+            lapsed_us: micros(self.lapses[cell].1),
         }));
         self.least = [None; MAX_SEATS];
     }

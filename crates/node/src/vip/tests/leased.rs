@@ -92,6 +92,28 @@ impl<'a> Stage<'a> {
         self.count_until(what, fits);
     }
 
+    /// What the others grant comes so late.
+    fn is_granted_late(&mut self, by: Duration) {
+        self.driver.turn(&mut self.ready).unwrap();
+        let (mut out, mut body) = (Buffer::new(), [0; MAX_BODY]);
+        let machine = &self.driver.vip_leases.as_ref().unwrap().machine;
+        for (to, other) in (1..).zip(&mut self.others) {
+            let length = machine.beat(to, &mut body);
+            let (life, said) = (start().life, &body[..length]);
+            let heard = lease::Input::Beat { network: 0, from: 0, life, body: said };
+            other.step(sys::clock::now(), heard, &mut out);
+            out.clear();
+        }
+        let wake = sys::clock::now() + by;
+        while sys::clock::now() < wake {
+            std::hint::spin_loop();
+        }
+        for (from, other) in (1..).zip(&self.others) {
+            let length = other.beat(0, &mut body);
+            self.driver.hear_beat(0, from, LIFE, &body[..length]);
+        }
+    }
+
     /// How often the driver asked for memory meanwhile.
     pub(super) fn count_until(&mut self, what: &str, fits: impl Fn(&Driver<'_>) -> bool) -> u64 {
         let (end, mut count) = (sys::clock::now() + PATIENCE, 0);
@@ -296,5 +318,35 @@ fn a_device_that_is_renamed_moves_no_vip_lease_and_its_gate_stands_on() {
         let gone =
             |driver: &Driver<'_>| BOTH.iter().all(|seat| view(driver, *seat).stand == Stand::Unfit);
         stage.run_until("both are given up", gone);
+    });
+}
+
+#[test]
+fn a_vip_lease_that_is_renewed_too_late_is_counted_and_told() {
+    let test = "a_vip_lease_that_is_renewed_too_late_is_counted_and_told";
+    with_gate("leased", test, |mut stage, supervisor| {
+        let held = |driver: &Driver<'_>| {
+            BOTH.iter().all(|seat| view(driver, *seat).stand == Stand::Holder)
+        };
+        let end = sys::clock::now() + PATIENCE;
+        let mut told = vec![];
+        // The time in which it ran out and what was granted still counts is a beat.
+        for by in [28, 30, 26, 32].map(Duration::from_millis).into_iter().cycle() {
+            assert!(sys::clock::now() < end, "{told:?}");
+            stage.run_until("both are held", held);
+            stage.is_granted_late(by);
+            for report in reports(supervisor) {
+                if let Report::VipProcess(process) = report {
+                    told.extend(process.left.into_iter().filter(|left| left.lapses > 0));
+                }
+            }
+            if !told.is_empty() {
+                break;
+            }
+        }
+        let lapse = told[0];
+        assert!((1..35_000).contains(&lapse.lapsed_us), "{lapse:?}");
+        let words = lapse.words();
+        assert!(words.contains("renewed too late") && words.contains("was dropped"), "{words}");
     });
 }

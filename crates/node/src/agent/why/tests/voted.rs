@@ -7,7 +7,13 @@ use super::*;
 #[test]
 fn a_vip_lease_is_explained_by_who_holds_it_in_beats_and_what_ends_it() {
     let mut status = status();
-    let left = vec![api::LeaseLeft { instance: 0, left_us: 28_310, least_us: 21_004 }];
+    let left = vec![api::LeaseLeft {
+        instance: 0,
+        left_us: 28_310,
+        least_us: 21_004,
+        lapses: 0,
+        lapsed_us: 0,
+    }];
     status.vip_process =
         Some(api::VipProcess { left, age_ms: Some(420), ..api::VipProcess::default() });
     let vip = &mut status.vips[0];
