@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -141,8 +141,8 @@ pub(crate) struct Record {
     /// Memory for blocks, and for what a file begins with, which came back.
     blocks: Receiver<Vec<u8>>,
     begins: Receiver<Vec<u8>>,
-    /// The way by which `begins` come.
-    spare: SyncSender<Vec<u8>>,
+    /// The ways by which they come.
+    back: Back,
     trouble: Trouble,
     /// As it was told last.
     told: Option<String>,
@@ -179,11 +179,17 @@ impl Record {
             let block = || Vec::with_capacity(BLOCK + STEP);
             (0..whose.waiting() + 2).for_each(|_| drop(blocks_back.try_send(block())));
         }
-        let (spare, back) =
-            (begins_back.clone(), Back { blocks: blocks_back, begins: begins_back });
+        let back = Back { blocks: blocks_back, begins: begins_back };
         let (end, written) = sync_channel(1);
         let folder = state_dir.join(FOLDER);
-        let mut files = Files { whose, folder, limit, file: None, trouble: trouble.clone(), back };
+        let mut files = Files {
+            whose,
+            folder,
+            limit,
+            file: None,
+            trouble: trouble.clone(),
+            back: back.clone(),
+        };
         let thread = std::thread::Builder::new().name("record".to_owned()).stack_size(STACK);
         let writer = thread.spawn(move || {
             files.run(&pieces);
@@ -207,7 +213,7 @@ impl Record {
             queue,
             blocks,
             begins,
-            spare,
+            back,
             trouble,
             told: None,
             recorder: None,
@@ -243,7 +249,7 @@ impl Record {
         let Some(mut recorder) = self.former.take() else {
             let (recorder, bytes) = begin(self.head(wall_ms, now));
             let room = bytes.len() * 2;
-            (1..BEGUN).for_each(|_| drop(self.spare.try_send(Vec::with_capacity(room))));
+            (1..BEGUN).for_each(|_| self.back.begins(Vec::with_capacity(room)));
             let mut first = Vec::with_capacity(room);
             first.extend_from_slice(&bytes);
             return self.begin(now, wall_ms, recorder, first);
@@ -326,9 +332,10 @@ impl Record {
     }
 
     fn send(&mut self, now: Time, piece: Piece) {
-        if self.queue.try_send(piece).is_err() {
-            self.give_up(now);
-        }
+        let Err(unsent) = self.queue.try_send(piece) else { return };
+        let (TrySendError::Full(piece) | TrySendError::Disconnected(piece)) = unsent;
+        self.back.take(piece);
+        self.give_up(now);
     }
 
     fn give_up(&mut self, now: Time) {
@@ -349,28 +356,35 @@ struct Files {
     back: Back,
 }
 
-/// Memory that was written, on its way back.
+/// Memory that was written, or could not be sent, on its way back. What is too much is not kept.
 #[derive(Clone, Debug)]
 struct Back {
     blocks: SyncSender<Vec<u8>>,
     begins: SyncSender<Vec<u8>>,
 }
 
+impl Back {
+    fn take(&self, piece: Piece) {
+        match piece {
+            Piece::Begin { bytes, .. } => self.begins(bytes),
+            Piece::More(bytes) => drop(self.blocks.try_send(bytes)),
+        }
+    }
+
+    fn begins(&self, bytes: Vec<u8>) {
+        drop(self.begins.try_send(bytes));
+    }
+}
+
 impl Files {
     fn run(&mut self, pieces: &Receiver<Piece>) {
         while let Ok(piece) = pieces.recv() {
-            let (written, bytes, back) = match piece {
-                Piece::Begin { wall_ms, bytes } => {
-                    (Some(self.begin(wall_ms, &bytes)), bytes, &self.back.begins)
-                }
+            let written = match &piece {
+                Piece::Begin { wall_ms, bytes } => Some(self.begin(*wall_ms, bytes)),
                 // Of a file that was given up nothing is written.
-                Piece::More(bytes) => {
-                    let written = self.file.as_mut().map(|file| file.write_all(&bytes));
-                    (written, bytes, &self.back.blocks)
-                }
+                Piece::More(bytes) => self.file.as_mut().map(|file| file.write_all(bytes)),
             };
-            // What is too much is not kept.
-            let _full = back.try_send(bytes);
+            self.back.take(piece);
             let Some(written) = written else { continue };
             *self.trouble.text() = written.err().map(|error| {
                 self.file = None;

@@ -190,3 +190,38 @@ fn nothing_is_recorded_where_the_file_says_so() {
     assert!(start(&folder, &cluster(0), &trouble).is_none());
     assert!(!folder.exists());
 }
+
+/// Of one that asks for no memory: a disk that hangs takes what is on its way, and gives it back.
+#[test]
+fn a_disk_that_hung_again_and_again_is_written_to_again() {
+    let (folder, cluster, trouble) = (folder("hangs"), cluster(1), Trouble::default());
+    let mut record =
+        Record::start(Whose::Vips, &folder, "node01", &cluster, vec![], trouble).unwrap();
+    let (queue, pieces) = sync_channel(1);
+    let disk = std::mem::replace(&mut record.queue, queue);
+    let begin = |head| Recorder::begin_vips(head, [].iter());
+    let again = |recorder: &mut Recorder, at, bytes: &mut Vec<u8>| {
+        recorder.begin_vips_again(at, [].iter(), bytes);
+    };
+    // Nobody writes: the first file is on its way, and nothing else is taken.
+    for round in 0..200 {
+        let now = Time::ZERO + RETRY * 2 * round;
+        record.before_again(now, begin, again);
+        record.block_at = Time::ZERO;
+        record.after(now, |_| {});
+    }
+    let first = pieces.recv().unwrap();
+    record.back.take(first);
+    record.queue = disk;
+    let now = Time::ZERO + RETRY * 1000;
+    record.before_again(now, begin, again);
+    assert!(record.recorder.is_some(), "there is no memory left to begin with");
+    for _ in 0..Whose::Vips.waiting() {
+        record.block_at = Time::ZERO;
+        record.after(now, |_| {});
+        assert!(record.recorder.is_some() || record.former.is_some());
+    }
+    record.close();
+    assert!(!files(&folder).is_empty());
+    fs::remove_dir_all(folder).unwrap();
+}
