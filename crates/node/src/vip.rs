@@ -25,7 +25,7 @@ use sys::netlink::{Monitor, Netlink};
 use sys::poll::{Interest, Poller, Ready};
 
 use self::around::Around;
-use self::instance::{Instance, Kept};
+use self::instance::Instance;
 use self::lease::VipLeases;
 use self::outlet::Outlet;
 use self::probe::{PROBES, Probes};
@@ -193,12 +193,6 @@ fn networks(cluster: Option<&Cluster>) -> Vec<String> {
     cluster.map(|cluster| cluster.networks.clone()).unwrap_or_default()
 }
 
-/// What the kernel did not do.
-enum Failure {
-    Claim,
-    Release(Kept),
-}
-
 /// The cluster, this node's place in it, and the shared secret; without that there are only RFC timers.
 fn ours<'a>(
     mode: api::Mode,
@@ -337,6 +331,10 @@ impl<'a> Driver<'a> {
         self.poller.wait(ready, wait).map_err(VipError::Poll)?;
         self.process.woke(sys::clock::now(), due);
         for event in ready.iter() {
+            // What comes behind that stays where it is: this process reads it if nobody takes over.
+            if self.end == Some(End::Succeed) {
+                return Ok(());
+            }
             match event.token {
                 CHANNEL => self.orders(),
                 MONITOR => self.devices(),
@@ -346,7 +344,9 @@ impl<'a> Driver<'a> {
                 token => self.packets(token),
             }
         }
-        self.pass_time();
+        if self.end != Some(End::Succeed) {
+            self.pass_time();
+        }
         self.around.lost_thread.map_or(Ok(()), |name| Err(VipError::Thread(name)))
     }
 
@@ -422,13 +422,13 @@ impl<'a> Driver<'a> {
         self.step_at(number, sys::clock::now(), input);
     }
 
-    /// A process that retires holds what it holds: what comes in the same turn would be claimed for nobody. One that
-    /// stops goes on until then, so that it names nobody of whom it has just heard that it is gone.
+    /// A process that retires holds what it holds: what comes in the same turn would be claimed for nobody. One that is succeeded
+    /// reads no more in that turn. One that stops goes on until then, so that it names nobody of whom it has just heard that it is gone.
     fn step_at(&mut self, number: usize, now: Time, input: Input<'_>) {
         if let Some(seat) = &self.instances[number].seat {
             return self.step_seat(seat.place, now, input);
         }
-        if matches!(self.end, Some(End::Retire | End::Succeed)) {
+        if self.end == Some(End::Retire) {
             return;
         }
         self.feed(number, now, input);
@@ -449,45 +449,6 @@ impl<'a> Driver<'a> {
         self.tape.before(now, &self.instances);
         self.instances[number].machine.step(now, input, &mut self.actions);
         self.tape.after(now, &self.instances[number], &input, &self.actions);
-    }
-
-    fn act(&mut self, number: usize, action: Action) -> Result<(), Failure> {
-        let (no_burst, no_successor, two) = (
-            self.breaks(api::Break::ArpBurst),
-            self.breaks(api::Break::Successor),
-            self.breaks(api::Break::SecondHolder),
-        );
-        let waits = match action {
-            Action::Claim | Action::Release | Action::Probe => true,
-            Action::Announce => !self.instances[number].can_speak(),
-            Action::Advertise { .. } | Action::HandOver(_) | Action::Hello(_) | Action::Report => {
-                false
-            }
-        };
-        if waits {
-            self.tell(&Report::Busy);
-        }
-        let instance = &mut self.instances[number];
-        match action {
-            Action::Claim if !instance.claim(&self.netlink) => return Err(Failure::Claim),
-            Action::Claim => {}
-            Action::Release if two => {}
-            Action::Release => instance.release(&self.netlink).map_err(Failure::Release)?,
-            Action::Announce if no_burst => {}
-            Action::Announce => instance.announce(),
-            Action::Advertise { priority: 0 } if no_successor => {}
-            Action::Advertise { priority } => {
-                instance.note_sent(priority);
-                self.wire.advertise(instance, priority);
-            }
-            Action::HandOver(_) if no_successor => {}
-            Action::HandOver(message) => self.wire.hand_over(message),
-            Action::Hello(message) => self.wire.hello(message),
-            Action::Report if self.begins => {}
-            Action::Probe => self.probes.ask(instance, &self.netlink, &self.poller),
-            Action::Report => self.tell_state(number),
-        }
-        Ok(())
     }
 
     fn step_all(&mut self, input: Input<'_>) {

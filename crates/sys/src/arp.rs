@@ -1,9 +1,11 @@
 //! Telling neighbours where an address lives now: gratuitous ARP, unsolicited neighbour adverts.
 
-use std::io;
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use crate::netlink::{Name, Netlink};
 use crate::raw::{check, check_count, length_of};
@@ -28,10 +30,21 @@ pub struct Socket {
 /// they take it out of their default routers (RFC 4861 7.2.5).
 #[must_use]
 pub fn is_router(interface: &str) -> bool {
-    let path = format!("/proc/sys/net/ipv6/conf/{interface}/forwarding");
-    let said = std::fs::read(path).unwrap_or_default();
-    said.first().is_some_and(|first| matches!(first, b'1'..=b'9'))
+    // Asked in the thread of adverts, which asks for no memory.
+    let mut path = [0; LONGEST_PATH];
+    let mut rest = &mut path[..];
+    if write!(rest, "/proc/sys/net/ipv6/conf/{interface}/forwarding").is_err() {
+        return false;
+    }
+    let length = LONGEST_PATH - rest.len();
+    let mut said = [0; 1];
+    let read = std::fs::File::open(OsStr::from_bytes(&path[..length]))
+        .and_then(|mut file| file.read(&mut said));
+    read.is_ok_and(|length| length == 1) && matches!(said, [b'1'..=b'9'])
 }
+
+/// With the longest name of a device.
+const LONGEST_PATH: usize = 96;
 
 /// An ARP message that was heard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -421,10 +421,7 @@ impl Decision {
                 Some(Self::Hello { priority, role, eligible, term })
             }
             Action::Announce => Some(Self::Announce),
-            Action::Advertise { priority: 1.. } => {
-                let Action::Advertise { priority } = action else { return None };
-                Some(Self::Advert(*priority))
-            }
+            Action::Advertise { priority: priority @ 1.. } => Some(Self::Advert(*priority)),
             Action::Advertise { priority: 0 }
             | Action::Probe
             | Action::Claim

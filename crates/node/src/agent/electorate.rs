@@ -226,7 +226,10 @@ impl Registrar {
     fn begin(&mut self) {
         let Some(store) = self.store.filter(|_| !self.is_known && !self.saying) else { return };
         let Ok(machines) = self.hands.machines() else { return };
-        let said = Electorate { in_use: VotersInUse::Unread, settled: false };
+        // One that goes by something already, though this was not asked before, says by what.
+        let known = lock(self.hands.core()).picture.vip_process().and_then(|it| it.voters.clone());
+        let unread = Electorate { in_use: VotersInUse::Unread, settled: false };
+        let said = known.unwrap_or(unread);
         let word = VoterWord { joined_ms: machines.joined(&self.me), store, said };
         self.saying = true;
         let tell = self.box_of.clone();

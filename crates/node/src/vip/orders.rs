@@ -26,6 +26,7 @@ impl Driver<'_> {
                         let way = fds.pop().map(Channel::from_fd);
                         self.heir = way.map(|way| Heir { way, oldest, newest });
                         self.end = Some(End::Succeed);
+                        return;
                     }
                     Ok(order) => self.order(&order),
                     Err(_) => {}

@@ -5,7 +5,7 @@ use base::Time;
 use engine::vip::{Action, Input, Undone};
 
 use super::instance::Kept;
-use super::{Driver, Failure, tell};
+use super::{Driver, tell};
 
 /// What came of the orders of one step of an instance.
 pub(super) struct Done {
@@ -16,6 +16,12 @@ pub(super) struct Done {
     decided: Time,
     refused: bool,
     kept: Option<Kept>,
+}
+
+/// What the kernel did not do.
+enum Failure {
+    Claim,
+    Release(Kept),
 }
 
 impl Driver<'_> {
@@ -39,6 +45,45 @@ impl Driver<'_> {
             Err(Failure::Claim) => done.refused = true,
             Err(Failure::Release(addresses)) => done.kept = Some(addresses),
         }
+    }
+
+    fn act(&mut self, number: usize, action: Action) -> Result<(), Failure> {
+        let (no_burst, no_successor, two) = (
+            self.breaks(api::Break::ArpBurst),
+            self.breaks(api::Break::Successor),
+            self.breaks(api::Break::SecondHolder),
+        );
+        let waits = match action {
+            Action::Claim | Action::Release | Action::Probe => true,
+            Action::Announce => !self.instances[number].can_speak(),
+            Action::Advertise { .. } | Action::HandOver(_) | Action::Hello(_) | Action::Report => {
+                false
+            }
+        };
+        if waits {
+            self.tell(&Report::Busy);
+        }
+        let instance = &mut self.instances[number];
+        match action {
+            Action::Claim if !instance.claim(&self.netlink) => return Err(Failure::Claim),
+            Action::Claim => {}
+            Action::Release if two => {}
+            Action::Release => instance.release(&self.netlink).map_err(Failure::Release)?,
+            Action::Announce if no_burst => {}
+            Action::Announce => instance.announce(),
+            Action::Advertise { priority: 0 } if no_successor => {}
+            Action::Advertise { priority } => {
+                instance.note_sent(priority);
+                self.wire.advertise(instance, priority);
+            }
+            Action::HandOver(_) if no_successor => {}
+            Action::HandOver(message) => self.wire.hand_over(message),
+            Action::Hello(message) => self.wire.hello(message),
+            Action::Report if self.begins => {}
+            Action::Probe => self.probes.ask(instance, &self.netlink, &self.poller),
+            Action::Report => self.tell_state(number),
+        }
+        Ok(())
     }
 
     /// Tells what came of it; a refused address is told to the machine.

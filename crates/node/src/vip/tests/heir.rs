@@ -170,3 +170,41 @@ fn what_was_lost_on_the_way_to_the_supervisor_is_told_again_as_it_is() {
         assert!(states >= BOTH.len(), "{states} of them");
     });
 }
+
+#[test]
+fn what_comes_behind_the_word_of_a_successor_is_obeyed_where_nobody_takes_over() {
+    let test = "what_comes_behind_the_word_of_a_successor_is_obeyed_where_nobody_takes_over";
+    if !may_make_networks(&format!("heir::{test}")) {
+        return;
+    }
+    let network = Network::new();
+    let (supervisor, channel) = Channel::pair().unwrap();
+    let driven = netns::within(network.node.as_fd(), || {
+        let mut driver = Driver::new(&channel, &start(), &super::texts()).unwrap();
+        driver.begin(&start());
+        driver.step(0, named(7));
+        assert!(driver.instances[0].held);
+        let mut ready = Vec::with_capacity(32);
+        let standby = api::Change::Duty(api::Duty::Standby);
+        for order in
+            [api::Order::Succeed { oldest: OLDEST, newest: NEWEST }, api::Order::Change(standby)]
+        {
+            let mut bytes = Vec::new();
+            api::encode(&order, &mut bytes);
+            supervisor.send(&bytes, &[]).unwrap();
+        }
+        while driver.end.is_none() {
+            driver.turn(&mut ready).unwrap();
+        }
+        assert!(driver.end == Some(End::Succeed) && driver.instances[0].held);
+        assert!(!driver.hand_on(), "there is no way to it");
+        driver.end = None;
+        let end = sys::clock::now() + PATIENCE;
+        while driver.instances[0].held {
+            assert!(sys::clock::now() < end, "nobody obeys the operator");
+            driver.turn(&mut ready).unwrap();
+        }
+        assert_eq!(driver.instances[0].machine.cause(), Some(engine::vip::Cause::Standby));
+    });
+    driven.unwrap();
+}

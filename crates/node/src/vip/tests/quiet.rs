@@ -24,11 +24,20 @@ fn staged(test: &str, text: Result<&str, &str>, start: Start, work: impl FnOnce(
         }
     };
     let driven = netns::within(network.node.as_fd(), || {
+        if texts.keepalived.as_ref().is_some_and(|source| source.text.contains("fe80::")) {
+            // Adverts over IPv6 leave from the address that the kernel makes.
+            network::wait_until(has_one_of_link);
+        }
         let mut driver = Driver::new(&channel, &start, &texts).unwrap();
         driver.begin(&start);
         work(Quiet { driver, supervisor: &supervisor, ready: Vec::with_capacity(32) });
     });
     driven.unwrap();
+}
+
+fn has_one_of_link(netlink: &Netlink) -> bool {
+    let is_of_link = |ip| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    netlink.addresses().unwrap().iter().any(|address| is_of_link(address.ip))
 }
 
 /// A process that has begun.
@@ -92,6 +101,13 @@ fn strict() -> Start {
 fn addresses_by_vrrp_come_and_go_without_memory() {
     let test = "addresses_by_vrrp_come_and_go_without_memory";
     staged(test, Ok(CLUSTER), start(), |mut quiet| quiet.comes_and_goes(1));
+}
+
+#[test]
+fn addresses_over_ipv6_come_and_go_without_memory() {
+    let test = "addresses_over_ipv6_come_and_go_without_memory";
+    let text = instance("six", 121, "fe80::40\n fd79::40", "");
+    staged(test, Err(&text), strict(), |mut quiet| quiet.comes_and_goes(2));
 }
 
 #[test]
